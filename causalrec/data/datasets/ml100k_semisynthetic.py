@@ -17,6 +17,7 @@ from scipy.special import expit, logit
 
 from causalrec.data.card import DatasetCard
 from causalrec.data.dataset import CausalDataset
+from causalrec.data.datasets.ml100k import ML100K
 from causalrec.data.datasets.simulated_ml100k import (
     LEVELS,
     LICENCE,
@@ -27,6 +28,7 @@ from causalrec.data.datasets.simulated_ml100k import (
     genre_matrix,
     standardise,
 )
+from causalrec.data.knowledge_files import KNOWLEDGE_COLUMN
 from causalrec.data.log import InteractionLog
 from causalrec.data.pair_columns import PairFeature
 from causalrec.errors import RequestError
@@ -52,6 +54,7 @@ class ML100KSemisynthetic(AbstractSimulatedML100K):
         alpha: how much rarer exposure is with each rating point below 4 (rating only).
         mean_rate: true mean outcome over all pairs (features only).
         test_items: uniformly drawn items per user whose outcomes are drawn afresh as the randomised test.
+        knowledge: read the graph of ML-100K's wheel too (`ml100k`); no truth is made of it.
     """
 
     mechanism: Literal["features", "rating"] = "features"
@@ -59,6 +62,11 @@ class ML100KSemisynthetic(AbstractSimulatedML100K):
     alpha: Share = 0.25
     mean_rate: Share = 0.264
     test_items: Count = 100
+    knowledge: bool = False
+
+    @property
+    def real(self) -> ML100K:
+        return ML100K(threshold=None, knowledge=self.knowledge)
 
     @property
     def card(self) -> DatasetCard:
@@ -69,7 +77,7 @@ class ML100KSemisynthetic(AbstractSimulatedML100K):
             licence=LICENCE,
             urls=URLS,
             sha256=self.real.card.sha256,
-            columns=SIMULATED_COLUMNS,
+            columns=(*SIMULATED_COLUMNS, *((KNOWLEDGE_COLUMN,) if self.knowledge else ())),
             outcome="click",
             feedback="explicit",
             randomised="items drawn uniformly per user, outcomes drawn afresh from the true rate",

@@ -99,6 +99,7 @@ class AbstractSimulatedML100K(AbstractDataset):
             item_table=items,
             pair_features={"affinity": affinity},
             oracle=Oracle(rate=lambda u, i: true_rate[u, i], propensity=lambda u, i: chance[u, i]),
+            knowledge=real.knowledge,
             raw_sha256=real.raw_sha256,
             user_ids=real.user_ids,
             item_ids=real.item_ids,
