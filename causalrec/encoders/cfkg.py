@@ -14,11 +14,12 @@ from causalrec.types import Batch, Count
 
 
 class CFKG(AbstractKnowledgeEncoder):
-    """Score `(e_u + r) . e_i` and biases; the energy of a triple is `-(h + r) . t` of the same vectors.
+    """Score `e_u . e_i` and biases; the energy of a triple is `-(h + r) . t` of the same vectors.
 
-    With `distance=transe` both are `|h + r - t|^2`, and the score is its negative. An item's vector is that of its
-    entity, so that `penalty=triples` moves it; without that penalty, or with `graph=none` and `distance=dot`, it is
-    `mf`, whose users hold `r` already.
+    With `distance=transe` the energy is `|h + r - t|^2`, and the score `-|e_u - e_i|^2`. The paper's user vector is
+    `e_u + r`, r of liking: users that head no triple hold it already, and as a parameter that all rows share it learns
+    popularity before any taste, where fits stop. An item's vector is that of its entity, so that `penalty=triples`
+    moves it; without that penalty, or with `graph=none`, `distance=dot` is `mf`.
 
     Args:
         inputs: what the run hands it.
@@ -45,15 +46,13 @@ class CFKG(AbstractKnowledgeEncoder):
         self.hold_triples(triples)
         if triples is not None:
             self.nodes = Nodes(triples, self.user_table, self.item_table, width)
-            self.likes = nn.Parameter(torch.zeros(width))
             self.relations = nn.Parameter(0.1 * torch.randn(triples.relations, width))
 
     def users(self, batch: Batch) -> Tensor:
         (vectors,), bias = self.user_table.vectors_and_bias(user_ids(batch))
-        moved = vectors + self.likes if self.num_relations else vectors
         if self.distance == "dot":
-            return torch.cat([moved, bias, torch.ones_like(bias)], -1)
-        return torch.cat([2 * moved, bias - moved.square().sum(-1, keepdim=True), torch.ones_like(bias)], -1)
+            return torch.cat([vectors, bias, torch.ones_like(bias)], -1)
+        return torch.cat([2 * vectors, bias - vectors.square().sum(-1, keepdim=True), torch.ones_like(bias)], -1)
 
     def items(self, ids: Tensor) -> Tensor:
         (vectors,), bias = self.item_table.vectors_and_bias(ids)
