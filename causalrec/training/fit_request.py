@@ -147,7 +147,7 @@ class FitRequest:
             self.seed,
             self.validation_space,
             self.pair_propensity,
-            model.reads_time,
+            model.reads_time or any(penalty.reads_time for penalty in self.penalties.values()),
             model.rows_at_once,
             self.columns,
             {name: penalty.rows for name, penalty in self.penalties.items() if penalty.rows is not None},

@@ -28,6 +28,7 @@ from causalrec.training.epoch_rows import outputs_in_parts, run_between_epochs, 
 from causalrec.training.fit_result import MONITOR, Epoch, log_curve
 from causalrec.training.moved_vectors import with_moved_vectors
 from causalrec.training.optimizer import AbstractOptimizer
+from causalrec.training.penalty_states import PenaltyStates
 from causalrec.training.row_sparse import RowSparseAdamW
 from causalrec.training.scheduler import AbstractScheduler, ConstantRate
 from causalrec.training.unseen_ids import TrainedIds, set_unseen_to_mean
@@ -83,6 +84,7 @@ class CausalRecModule(pl.LightningModule):
         self.trained: TrainedIds = {} if trained is None else trained
         self.seed = seed
         self.epoch_buffers: dict[str, Tensor] = {}
+        self.penalty_states = PenaltyStates()
         self.gradient_clip: float | None = None
         self.fingerprint = ""
         self.curve: list[Epoch] = []
@@ -171,7 +173,9 @@ class CausalRecModule(pl.LightningModule):
             batch = batch.penalty_batches[name]
             outputs = self.model(batch)
         ratios = penalty.ratios(batch, outputs)
-        value = penalty.combine({key: self._global_ratio(term, batch) for key, term in ratios.items()})
+        value = self.penalty_states.combine(
+            name, penalty, {key: self._global_ratio(term, batch) for key, term in ratios.items()}
+        )
         if not torch.isfinite(value.detach()):
             raise not_finite_error(name, float(value.detach()), self.current_epoch, self._steps)
         return value
@@ -275,7 +279,7 @@ class CausalRecModule(pl.LightningModule):
         del checkpoint["loops"]  # the position is ours: Lightning's own does not resume between steps and validation
         rank_state = {"loss": self._loss, "random": random_states()}
         checkpoint["fingerprint"], checkpoint["ranks"] = self.fingerprint, gather_ranks(rank_state, self._world)
-        checkpoint["buffers"] = self.epoch_buffers
+        checkpoint["buffers"], checkpoint["penalty_states"] = self.epoch_buffers, self.penalty_states.by_name
         checkpoint["steps"], checkpoint["curve"] = self._steps, [tuple(vars(point).values()) for point in self.curve]
         self._keep_waiting_tables(checkpoint)
 
@@ -288,6 +292,7 @@ class CausalRecModule(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
         checkpoint["state_dict"] = {**checkpoint["state_dict"], **checkpoint.get("waiting", {})}
         self.epoch_buffers = {name: value.to(self.device) for name, value in checkpoint.get("buffers", {}).items()}
+        self.penalty_states.load(checkpoint.get("penalty_states", {}))
         rank_state = checkpoint["ranks"][self.trainer.global_rank]
         self._loss, self._random, self._steps = rank_state["loss"], rank_state["random"], checkpoint["steps"]
         self.curve = [Epoch(*point) for point in checkpoint["curve"]]

@@ -70,6 +70,11 @@ class AbstractPenalty(ABC):
         return ()
 
     @property
+    def reads_time(self) -> bool:
+        """Whether it reads `Batch.time`."""
+        return False
+
+    @property
     def rows(self) -> AbstractPenaltyRows | None:
         """What draws its rows; None where it reads the objective's."""
         return None
@@ -109,11 +114,11 @@ class AbstractPenalty(ABC):
         return {}
 
     def next_state(self, state: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Return its state after a step, from that before and the reduced ratios, which are without gradients."""
+        """Return its state of a step, from that before and the reduced ratios, which are without gradients."""
         return state
 
     def combine_with_state(self, values: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> Tensor:
-        """Return the penalty from the reduced ratios and its state; `combine` of the ratios unless it keeps one."""
+        """Return the penalty from the reduced ratios and `next_state` of them; `combine` unless it keeps a state."""
         return self.combine(values)
 
     def check_card(self, card: DatasetCard) -> None:  # noqa: B027  # most need nothing

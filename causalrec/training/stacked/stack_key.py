@@ -32,6 +32,8 @@ def reason_to_fit_alone(request: FitRequest) -> str | None:
     for name, penalty in request.penalties.items():
         if not penalty.vectorizable:
             return f"penalty={name} does not stack"
+        if penalty.reads_time or penalty.start_state():
+            return f"penalty={name} reads times or keeps a state"
         if penalty.rows is not None:
             return f"penalty={name} draws rows of its own"
     if type(request.scheduler) is not ConstantRate:

@@ -1,0 +1,43 @@
+"""Maximum mean discrepancy: what pairs look like should be spread alike in every environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from causalrec.estimators.penalty.environments import AbstractEnvironmentPenalty, pair_vectors
+from causalrec.estimators.representation_distance import mmd, squared_distances
+from causalrec.types import OUTCOME, Batch, Outputs, Term
+
+SMALLEST_WIDTH = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class MMD(AbstractEnvironmentPenalty):
+    """The squared maximum mean discrepancy of `u * v` in each environment from the other rows, by a Gaussian kernel.
+
+    The mean over environments with a row in the batch; the kernel's width is the root of half the mean squared distance
+    of the batch's rows. In a distributed run each rank compares its own rows. Source: Gretton et al. (JMLR 2012); as a
+    penalty of representations, Li et al. (CVPR 2018).
+
+    Args:
+        environment: A category of users, items or rows, whose levels are the environments; a number of theirs, or
+            `time`, which is cut into `groups` of as many training rows.
+        groups: K, of a number or of time.
+        weight: What the discrepancy is multiplied by.
+    """
+
+    vectorizable: ClassVar[bool] = True
+
+    def ratios(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
+        vectors, environment = pair_vectors(outputs), self.environment_of(batch)
+        width = (squared_distances(vectors.detach()).mean((-2, -1)) / 2).sqrt().clamp_min(SMALLEST_WIDTH)
+        inside = [(environment == k).long() for k in range(self._count)]
+        distances = torch.stack([mmd(vectors, each, bandwidth=width[..., None]) for each in inside])
+        present = torch.stack([(each.sum(-1) > 0).to(vectors.dtype) for each in inside])
+        value = (distances * present).sum(0) / present.sum(0).clamp_min(1)
+        rows = torch.ones_like(batch.weight)
+        return {"distance": Term(value[..., None] * rows, OUTCOME, normaliser=rows)}
