@@ -86,6 +86,7 @@ class ML100KSemisynthetic(AbstractSimulatedML100K):
             fresh_test_labels=True,
             unseen="keep",
             self_selected=self.mechanism == "rating",
+            resampled_by=("draw",),
         )
 
     def load(self, root: Path) -> CausalDataset:
