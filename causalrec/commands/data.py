@@ -20,13 +20,19 @@ if TYPE_CHECKING:
 
 
 def data(options: argparse.Namespace) -> int:
-    """`causalrec data list [NAME] | new FILE | fetch NAME | check NAME | audit NAME`."""
+    """`causalrec data list [NAME] | new FILE | fetch NAME | check NAME | audit NAME | embed FOLDER`."""
     from causalrec.config.compose import package_folder, validate_group
 
     if options.what == "new":
         from causalrec.commands.data_new import write_first_yaml
 
         return write_first_yaml(options)
+    if options.what == "embed":
+        from causalrec.commands.data_embed import embed_files
+
+        return embed_files(options)
+    if unused := [f"--{key}" for key in ("model", "out", "ids") if getattr(options, key)]:
+        raise RequestError(f"data {options.what}: {', '.join(unused)} is of `data embed` alone; leave it out")
     if unused := [f"--{key}" for key in ("name", "users", "items") if getattr(options, key)]:
         raise RequestError(f"data {options.what}: {', '.join(unused)} is of `data new` alone; leave it out")
     roots = [package_folder("conf"), *options.config_dir]

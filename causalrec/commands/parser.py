@@ -200,13 +200,19 @@ def parser() -> Parser:
     verb.add_argument("folders", type=Path, nargs="+", metavar="DIR", help="the folder of a study, runs/SWEEP")
     verb.add_argument("--out", type=Path, required=True, metavar="FILE", help="the page, .md; its figure beside it")
 
-    verb = add("data", data.data, "list the data sets; fetch, check or audit one; write a first YAML for your table")
-    actions = ("list", "fetch", "check", "audit", "new")
+    help_text = "list the data sets; fetch, check or audit one; write a first YAML for your table; embed images, sounds"
+    verb = add("data", data.data, help_text)
+    actions = ("list", "fetch", "check", "audit", "new", "embed")
     verb.add_argument("what", type=_one_of(*actions), metavar="WHAT", help=", ".join(actions))
-    verb.add_argument("dataset", nargs="?", metavar="NAME", help="a data set; new: the FILE of your table")
+    verb.add_argument(
+        "dataset", nargs="?", metavar="NAME", help="a data set; new: the FILE of your table; embed: a FOLDER"
+    )
     verb.add_argument("--name", help="new: what to call it (by default as the file)")
     verb.add_argument("--users", type=Path, metavar="FILE", help="new: the table of users beside it")
     verb.add_argument("--items", type=Path, metavar="FILE", help="new: the table of items beside it")
+    verb.add_argument("--model", type=Path, metavar="DIR", help="embed: a model of images or sound and its processor")
+    verb.add_argument("--out", type=Path, metavar="FILE", help="embed: the vectors, .npy; their ids beside them")
+    verb.add_argument("--ids", type=Path, metavar="FILE", help="embed: an id in each line, whose files are read")
     _add_config_dir(verb)
     verb.add_argument("overrides", nargs="*", metavar="key=value")
 

