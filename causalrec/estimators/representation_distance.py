@@ -6,12 +6,17 @@ import torch
 from torch import Tensor
 
 
-def arm_masses(treatment: Tensor, arm: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the mass of each row in arm `arm` and in arm 0, `[B]` each summing to 1, and whether both have rows."""
-    treated, control = (treatment == arm).float(), (treatment == 0).float()
-    counts = treated.sum(-1, keepdim=True), control.sum(-1, keepdim=True)
-    both = ((counts[0] > 0) & (counts[1] > 0))[..., 0]
-    return treated / counts[0].clamp_min(1), control / counts[1].clamp_min(1), both
+def arm_masses(treatment: Tensor, arm: int, weight: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the mass of each row in arm `arm` and in arm 0, `[B]` each summing to 1, and whether both have rows.
+
+    `weight[B]`, at least 0, is what masses are proportional to; None: equal ones.
+    """
+    rows = torch.ones_like(treatment).float() if weight is None else weight
+    treated, control = (treatment == arm) * rows, (treatment == 0) * rows
+    totals = treated.sum(-1, keepdim=True), control.sum(-1, keepdim=True)
+    both = ((totals[0] > 0) & (totals[1] > 0))[..., 0]
+    shares = [mass / total.where(total > 0, 1.0) for mass, total in zip((treated, control), totals, strict=True)]
+    return shares[0], shares[1], both
 
 
 def squared_distances(phi: Tensor) -> Tensor:
@@ -20,7 +25,9 @@ def squared_distances(phi: Tensor) -> Tensor:
     return (norm[..., :, None] + norm[..., None, :] - 2 * phi @ phi.transpose(-1, -2)).clamp_min(0)
 
 
-def mmd(phi: Tensor, treatment: Tensor, arm: int = 1, *, bandwidth: float | Tensor = 1.0) -> Tensor:
+def mmd(
+    phi: Tensor, treatment: Tensor, arm: int = 1, *, bandwidth: float | Tensor = 1.0, weight: Tensor | None = None
+) -> Tensor:
     """Return the squared maximum mean discrepancy between the rows of an arm and of arm 0, a scalar.
 
     `m' K m`, `m` the difference of masses, `K = exp(-d^2 / (2 bandwidth^2))`; 0 where one of the arms has no row.
@@ -31,11 +38,12 @@ def mmd(phi: Tensor, treatment: Tensor, arm: int = 1, *, bandwidth: float | Tens
         treatment: int64[B].
         arm: compared with arm 0.
         bandwidth: of the Gaussian kernel, in the unit of phi.
+        weight: `[B]`, at least 0, how much each row counts within its arm; None: alike.
 
     >>> float(mmd(torch.tensor([[0.0], [0.0]]), torch.tensor([0, 1])))
     0.0
     """
-    treated, control, both = arm_masses(treatment, arm)
+    treated, control, both = arm_masses(treatment, arm, weight)
     mass = (treated - control).to(phi.dtype)
     width = bandwidth[..., None] if isinstance(bandwidth, Tensor) else bandwidth  # of stacked fits: each its own
     kernel = (-squared_distances(phi) / (2 * width**2)).exp()

@@ -113,6 +113,35 @@ def test_distances_of_representations_are_those_of_a_hand() -> None:
         assert float(penalty_value(kind(environment="site").bind(dataset()), batch, same)) == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize("kind", [Coral, MMD])
+def test_rows_count_by_their_weights_in_distances_of_representations(kind: type[AbstractEnvironmentPenalty]) -> None:
+    """The scale of weights says nothing, a row of weight 0 is no row, and they change what is compared."""
+    vectors = torch.tensor([[0.0, 1.0], [2.0, 0.0], [1.0, 4.0], [3.0, 1.0], [9.0, 9.0]])
+    penalty = kind(environment="site").bind(dataset())
+
+    def value(weight: list[float]) -> float:
+        count = len(weight)
+        out = outputs_of([0.0] * count, vectors[:count])
+        return float(penalty_value(penalty, rows([0, 0, 1, 1, 1][:count], weight), out))
+
+    equal = value([1.0] * 4)
+    assert value([7.0] * 4) == pytest.approx(equal, rel=1e-5)
+    assert value([1.0, 1.0, 1.0, 1.0, 0.0]) == pytest.approx(equal, rel=1e-5)
+    assert value([0.0, 0.0, 1.0, 1.0]) == 0, "an environment whose rows count nothing is absent"
+    assert abs(value([1.0, 3.0, 1.0, 1.0]) - equal) > 1e-3
+
+
+def test_a_weighted_distance_is_that_of_repeated_rows() -> None:
+    vectors = torch.tensor([[0.0, 1.0], [2.0, 0.0], [1.0, 4.0], [3.0, 1.0]])
+    weighted = outputs_of([0.0] * 4, vectors)
+    repeated = outputs_of([0.0] * 6, vectors[[0, 1, 1, 1, 2, 3]])
+    penalty = MMD(environment="site").bind(dataset())
+    by_weight = penalty_value(penalty, rows([0, 0, 1, 1], [1, 3, 1, 1]), weighted)
+    assert float(by_weight) == pytest.approx(
+        float(penalty_value(penalty, rows([0, 0, 0, 0, 1, 1]), repeated)), rel=1e-5
+    )
+
+
 def test_numbers_and_times_are_cut_into_as_many_rows_each() -> None:
     log = TRAIN
     ages = VREx(environment="age", groups=3).bind(dataset())

@@ -19,9 +19,9 @@ SMALLEST_WIDTH = 1e-6
 class MMD(AbstractEnvironmentPenalty):
     """The squared maximum mean discrepancy of `u * v` in each environment from the other rows, by a Gaussian kernel.
 
-    The mean over environments with a row in the batch; the kernel's width is the root of half the mean squared distance
-    of the batch's rows. In a distributed run each rank compares its own rows. Source: Gretton et al. (JMLR 2012); as a
-    penalty of representations, Li et al. (CVPR 2018).
+    The mean over environments with a row in the batch; rows count by their weights, and the kernel's width is the root
+    of half their mean squared distance. In a distributed run each rank compares its own rows. Source: Gretton et al.
+    (JMLR 2012); as a penalty of representations, Li et al. (CVPR 2018).
 
     Args:
         environment: A category of users, items or rows, whose levels are the environments; a number of theirs, or
@@ -34,10 +34,12 @@ class MMD(AbstractEnvironmentPenalty):
 
     def ratios(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
         vectors, environment = pair_vectors(outputs), self.environment_of(batch)
-        width = (squared_distances(vectors.detach()).mean((-2, -1)) / 2).sqrt().clamp_min(SMALLEST_WIDTH)
+        share = (batch.weight / batch.weight.sum(-1, keepdim=True).clamp_min(SMALLEST_WIDTH)).to(vectors.dtype)
+        spread = (squared_distances(vectors.detach()) * share[..., :, None] * share[..., None, :]).sum((-2, -1))
+        width = (spread / 2).sqrt().clamp_min(SMALLEST_WIDTH)
         inside = [(environment == k).long() for k in range(self._count)]
-        distances = torch.stack([mmd(vectors, each, bandwidth=width[..., None]) for each in inside])
-        present = torch.stack([(each.sum(-1) > 0).to(vectors.dtype) for each in inside])
+        distances = torch.stack([mmd(vectors, each, bandwidth=width[..., None], weight=share) for each in inside])
+        present = torch.stack([((each * share).sum(-1) > 0).to(vectors.dtype) for each in inside])
         value = (distances * present).sum(0) / present.sum(0).clamp_min(1)
         rows = torch.ones_like(batch.weight)
         return {"distance": Term(value[..., None] * rows, OUTCOME, normaliser=rows)}
