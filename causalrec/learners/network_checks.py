@@ -267,6 +267,12 @@ def _check_penalties(config: ExperimentConfig, card: DatasetCard) -> None:
             )
         built.check_fit(name, objective.roles, objective.estimand, link, card.feedback)
         built.check_card(card)
+        if built.reads_time and objective.space != "logged":
+            raise RequestError(
+                f"penalty={name}: reads times, which pairs that were never logged have not, and "
+                f"{config.run.choice('objective')} reads such pairs; choose an objective over logged rows (naive, ips, "
+                f"snips), or a column of users or items"
+            )
         if built.moves and objective.space == CANDIDATES:
             raise RequestError(
                 f"penalty={name}: moves the vectors of rows, but {config.run.choice('objective')} compares users with "

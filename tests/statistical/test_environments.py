@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from causalrec.data.card import Column, DatasetCard
@@ -109,7 +110,7 @@ def test_naive_loses_where_the_column_flips_and_risk_extrapolation_less_than_hal
 
 @pytest.mark.long
 def test_so_they_do_over_ten_draws_and_cost_nothing_without_the_column(tmp_path: Path) -> None:
-    """Without the column none loses .005 or more: one-sided t of `loss - .005`, none above by Holm at 5 %."""
+    """Without the column none is shown to lose .005 or more: one-sided t of `loss - .005`, Holm over the penalties."""
     effects_of = {
         (name, effects[2]): np.array([aucs(tmp_path, seed, effects, name) for seed in range(10)])
         for name in PENALTIES
@@ -120,7 +121,9 @@ def test_so_they_do_over_ten_draws_and_cost_nothing_without_the_column(tmp_path:
     prices = {name: (effects_of["naive", 1.5][:, 1] - effects_of[name, 1.5][:, 1]).mean() for name in PENALTIES}
     print("loss where it flips", losses, "price where it does not", prices)
     assert losses["naive"] >= 0.03 and min(losses[name] for name in ("vrex", "coral", "mmd")) < losses["naive"] / 2
-    for name in ("vrex", "group_dro", "coral", "mmd"):
-        cost = effects_of["naive", 0.0][:, 1] - effects_of[name, 0.0][:, 1]
-        print("without", name, cost.mean(), cost.std(ddof=1) / 10**0.5)
-        assert cost.mean() - 2.9 * cost.std(ddof=1) / 10**0.5 < 0.005  # t of 9 at .05 / 4 / 2
+    costs = {
+        name: effects_of["naive", 0.0][:, 1] - effects_of[name, 0.0][:, 1] for name in PENALTIES if name != "naive"
+    }
+    levels = sorted(stats.ttest_1samp(cost, 0.005, alternative="greater").pvalue for cost in costs.values())
+    print("cost without the column", {name: (cost.mean(), stats.sem(cost)) for name, cost in costs.items()}, levels)
+    assert levels[0] > 0.05 / len(costs) and all(cost.mean() < 0.005 for name, cost in costs.items() if name != "mmd")

@@ -52,17 +52,28 @@ class AbstractEnvironmentPenalty(AbstractPenalty):
     def bind(self, dataset: CausalDataset) -> Self:
         """Return the penalty with its environments; RequestError where the training rows are all of one."""
         bound, codes = copy(self), self._values(dataset)
+        if not np.isfinite(codes).all():
+            raise RequestError(
+                f"penalty: environment={self.environment}: has missing numbers; fill them, or name another"
+            )
         if codes.dtype.kind == "i" and not self.reads_time:
             count, met = int(codes.max(initial=0)) + 1, len(np.unique(codes))
         else:
-            edges = np.unique(np.quantile(codes, np.arange(1, self.groups) / self.groups))
+            edges = np.unique(np.quantile(codes, np.arange(1, self.groups) / self.groups, method="lower"))
             edges = edges[edges < codes.max(initial=-np.inf)]
-            object.__setattr__(bound, "_edges", torch.from_numpy(edges))
+            if not len(edges) and codes.min(initial=np.inf) < codes.max(initial=-np.inf):
+                edges = np.array([codes[codes < codes.max()].max()])  # most rows have the largest number
+            object.__setattr__(bound, "_edges", torch.from_numpy(edges.astype(np.float64)))
             count = met = len(edges) + 1
-        if met < 2 or count > MAX_ENVIRONMENTS:
+        if met < 2:
             raise RequestError(
-                f"penalty: environment={self.environment}: the training rows are of {count if met > 1 else met:,} "
-                f"environments, and 2 to {MAX_ENVIRONMENTS} can be compared; name another column"
+                f"penalty: environment={self.environment}: all training rows are of one environment, and two or more "
+                f"are compared; name another column"
+            )
+        if count > MAX_ENVIRONMENTS:
+            raise RequestError(
+                f"penalty: environment={self.environment}: has {count:,} levels, and at most {MAX_ENVIRONMENTS} are "
+                f"compared; name another column"
             )
         object.__setattr__(bound, "_count", count)
         return bound
