@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from causalrec.estimators.penalty.environments import AbstractEnvironmentPenalty, pair_vectors
-from causalrec.estimators.representation_distance import mmd, squared_distances
+from causalrec.estimators.representation_distance import arm_masses, squared_distances
 from causalrec.types import OUTCOME, Batch, Outputs, Term
 
 SMALLEST_WIDTH = 1e-6
@@ -35,11 +36,18 @@ class MMD(AbstractEnvironmentPenalty):
     def ratios(self, batch: Batch, outputs: Outputs) -> Mapping[str, Term]:
         vectors, environment = pair_vectors(outputs), self.environment_of(batch)
         share = (batch.weight / batch.weight.sum(-1, keepdim=True).clamp_min(SMALLEST_WIDTH)).to(vectors.dtype)
-        spread = (squared_distances(vectors.detach()) * share[..., :, None] * share[..., None, :]).sum((-2, -1))
-        width = (spread / 2).sqrt().clamp_min(SMALLEST_WIDTH)
-        inside = [(environment == k).long() for k in range(self._count)]
-        distances = torch.stack([mmd(vectors, each, bandwidth=width[..., None], weight=share) for each in inside])
-        present = torch.stack([((each * share).sum(-1) > 0).to(vectors.dtype) for each in inside])
+        squared = squared_distances(vectors)
+        spread = (squared.detach() * share[..., :, None] * share[..., None, :]).sum((-2, -1))
+        width = spread.clamp_min(SMALLEST_WIDTH**2)[..., None, None]  # twice the square of the kernel's
+        kernel = (-squared / width).exp()
+        masses, present = self._masses(environment, share)
+        distances = ((masses[..., None, :] @ kernel)[..., 0, :] * masses).sum(-1).clamp_min(0)
         value = (distances * present).sum(0) / present.sum(0).clamp_min(1)
         rows = torch.ones_like(batch.weight)
         return {"distance": Term(value[..., None] * rows, OUTCOME, normaliser=rows)}
+
+    def _masses(self, environment: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
+        """Return by environment the masses of its rows minus those of the others, `[K,B]`, and whether both have any."""
+        of_arms = [arm_masses((environment == k).long(), 1, share) for k in range(self._count)]
+        present = torch.stack([both.to(share.dtype) for *_, both in of_arms])
+        return torch.stack([inside - outside for inside, outside, _ in of_arms]), present
