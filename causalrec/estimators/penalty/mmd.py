@@ -47,7 +47,7 @@ class MMD(AbstractEnvironmentPenalty):
         return {"distance": Term(value[..., None] * rows, OUTCOME, normaliser=rows)}
 
     def _masses(self, environment: Tensor, share: Tensor) -> tuple[Tensor, Tensor]:
-        """Return by environment the masses of its rows minus those of the others, `[K,B]`, and whether both have any."""
+        """Return by environment the masses of its rows minus the others, `[K,B]`, and whether both have any."""
         of_arms = [arm_masses((environment == k).long(), 1, share) for k in range(self._count)]
         present = torch.stack([both.to(share.dtype) for *_, both in of_arms])
         return torch.stack([inside - outside for inside, outside, _ in of_arms]), present
