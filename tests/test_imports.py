@@ -65,7 +65,7 @@ ROOMS: Mapping[str, tuple[str, ...]] = {  # third party: the modules (or package
         "causalrec.evaluation.refuter",
         "causalrec.learners.dowhy",
     ),
-    "causallearn": ("causalrec.graph.kernel_test",),
+    "causallearn": ("causalrec.graph.kernel_independence",),
     "econml": ("causalrec.learners.econml",),
     "transformers": ("causalrec.encoders",),
     "peft": ("causalrec.encoders",),

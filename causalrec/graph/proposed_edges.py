@@ -14,7 +14,7 @@ from causalrec.data.dataset import CausalDataset
 from causalrec.errors import RequestError, did_you_mean
 from causalrec.graph.causal_graph import SELF_SELECTION, CausalGraph
 from causalrec.graph.falsify import ROWS, SampledColumns, sample_columns, seed_globals
-from causalrec.graph.kernel_test import kernel_test
+from causalrec.graph.kernel_independence import kernel_test
 from causalrec.graph.separation import Arrows
 from causalrec.types import Doubles
 

@@ -46,6 +46,7 @@ class PackedLauncher(Launcher):
     ) -> None:
         self.max_replicas, self.memory_share, self.progress = max_replicas, memory_share, progress
         self.search_path: list[str] = []
+        self.warned: set[str] = set()  # the reasons to fit alone that were said, once for all groups
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Take what every launcher of Hydra is handed."""
@@ -81,7 +82,7 @@ class PackedLauncher(Launcher):
         results = {config.folder: group.result_of(job, errors.get(job)) for job, config in group.configs.items()}
         if not claims:
             return results
-        fitter = StackedFitter(self.max_replicas, self.memory_share, group.folder, self.progress)
+        fitter = StackedFitter(self.max_replicas, self.memory_share, group.folder, self.progress, self.warned)
         ownership = [claims[job].check if job in claims else None for job in group.configs]
         try:
             execution = f"packed: {len(configs)} jobs"

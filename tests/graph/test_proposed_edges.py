@@ -16,7 +16,7 @@ from causalrec.commands.edges_file import read_edges
 from causalrec.data.dataset import CausalDataset
 from causalrec.errors import RequestError
 from causalrec.graph.causal_graph import CausalGraph
-from causalrec.graph.kernel_test import kernel_test
+from causalrec.graph.kernel_independence import kernel_test
 from causalrec.graph.proposed_edges import EdgeCheck, ProposedEdge, check_names, check_proposed_edges
 from tests.graph.test_falsify import dataset, treatment_log
 
