@@ -252,11 +252,15 @@ def test_a_further_folder_of_yaml_is_searched(tmp_path: Path) -> None:
     assert "encoder=narrow: unknown component" in refusal("encoder=narrow")
 
 
+NEEDED = {"feature_shift": {"column": "year", "below": 1990}, "user_shift": {"column": "age", "below": 30}}
+
+
 def with_mandatory(node: dict[str, Any]) -> dict[str, Any]:
     """A member of a collection, its settings that have no default being given a name each."""
     parameters = inspect.signature(load_class(node["_target_"])).parameters.values()
     bare = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
-    return {**dict.fromkeys(bare, "anything"), **node}
+    rules = {"rules": ["has(i, g) and likes(u, g) -> likes(u, i)"]} if "rules" in bare else {}
+    return {**dict.fromkeys(bare, "anything"), **rules, **node}
 
 
 def test_every_yaml_on_disk_composes_and_validates() -> None:
@@ -289,7 +293,7 @@ def test_every_yaml_on_disk_composes_and_validates() -> None:
                 )
                 assert component.to_dict()["_target_"] == node["_target_"]
         else:
-            component = validate_group({group: every[group][name]}, group)
+            component = validate_group({group: {**every[group][name], **NEEDED.get(name, {})}}, group)
             assert component.to_dict()["_target_"] == written["_target_"]
         checked.append(path)
     files = [p for p in CONF.rglob("*") if p.is_file() and p.parent.parent != CONF / "hydra"]

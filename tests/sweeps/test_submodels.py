@@ -71,7 +71,7 @@ def test_what_asks_for_a_special_case_composes_to_the_job_that_the_record_names(
         if name == "biases":
             full = {path: count for path, count in full.items() if not path.startswith("encoder.")}
             full |= {"optimizer.weight_decay": 1} if "optimizer.weight_decay" in full else {}
-            assert submodel.encoder.settings == {"width": 0}
+            assert submodel.encoder.settings == {"width": 0, "prior": "none"}
         assert tried == full
 
 

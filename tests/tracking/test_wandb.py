@@ -372,7 +372,9 @@ def test_the_workspace_compares_the_rows_of_the_sweep() -> None:
     for panel, name in zip(panels["Learning curves"], ("validation/criterion", "train/loss"), strict=True):
         assert panel["config"]["xAxis"] == "epoch" and name in panel["config"]["metricRegex"]
     shown = [key for panel in panels["Overlap, calibration, ranking"] for key in panel["config"]["mediaKeys"]]
-    assert shown == [f"images/{name}" for name in ("overlap", "calibration", "ranking", "values", "tradeoff")]
+    assert shown == [
+        f"images/{name}" for name in ("overlap", "calibration", "reliability", "ranking", "values", "tradeoff")
+    ]
     assert "results" in json.dumps(panels["Tables"])
 
 
@@ -389,7 +391,7 @@ def test_without_a_key_the_workspace_is_written_beside_the_records(
     assert ask("workspace", tmp_path, json=True, project="other", entity="us") == 0
     document = json.loads(capsys.readouterr().out)
     assert (document["workspace"], document["project"], document["entity"]) == (str(file), "other", "us")
-    assert [section["panels"] for section in document["sections"]] == [1, 2, 5, 1]
+    assert [section["panels"] for section in document["sections"]] == [1, 2, 6, 1]
     assert json.loads(file.read_text())["entity"] == "us"
 
 
